@@ -71,14 +71,18 @@ def install(
     force: Annotated[bool, typer.Option(help="Make environments anew that are installed already.")] = False,
 ) -> None:
     """Install pins: `tfb install core`, `tfb install 2.2 2.16`. Can be stopped, and run again, at any time."""
-    from rich.console import Console
-
     from tf_breakages.pins import select
-    from tf_breakages.provision import install as make
 
-    # Being killed is being stopped: the same tidy end.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    make(select(_spec(names, pins), default="all"), console=Console(highlight=False), force=force)
+    chosen = select(_spec(names, pins), default="all")
+    if force or not all(pin.installed for pin in chosen):
+        from rich.console import Console
+
+        from tf_breakages.provision import install as make
+
+        # Being killed is being stopped: the same tidy end.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        make(chosen, console=Console(highlight=False), force=force)
+    print(f"Installed: {', '.join(pin.name for pin in chosen)}.")
 
 
 @command
@@ -149,6 +153,46 @@ def check(notebooks: Paths) -> None:
 
 
 @command
+def pins() -> None:
+    """List the pins: installed or not, how big, where."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from tf_breakages.paths import home
+    from tf_breakages.pins import load
+    from tf_breakages.provision import installed_mb
+
+    table = Table(box=None, header_style="bold")
+    print(f"Environments are in {home() / 'envs'}.")
+    for heading in ("pin", "TensorFlow", "Python", "MB", "environment"):
+        table.add_column(heading, justify="right" if heading == "MB" else "left", overflow="fold")
+    for pin in load():
+        size = installed_mb(pin)
+        where = "no lock" if not pin.lock.exists() else pin.environment.name if pin.installed else "not installed"
+        name = f"{pin.name} (core)" if pin.core else pin.name
+        table.add_row(name, pin.release, pin.python, str(size or ""), where)
+    Console(highlight=False).print(table)
+
+
+@command
+def doctor(
+    remove_old: Annotated[bool, typer.Option(help="Remove the environments of locks that are no more.")] = False,
+) -> None:
+    """Look for what is wrong on this machine, and say the remedy. Exit 1 if anything is."""
+    from tf_breakages import doctor
+
+    for folder in doctor.remove_old() if remove_old else ():
+        print(f"Removed {folder}.")
+    found = False
+    for problem in doctor.problems():
+        found = True
+        print(f"{problem.what}\n    {problem.remedy}")
+    if found:
+        raise typer.Exit(1)
+    print("Nothing is wrong.")
+
+
+@command
 def stop() -> None:
     """Stop all workers; programs that run go on to their end."""
     from tf_breakages import client
@@ -179,7 +223,8 @@ def _progress(what: str, total: int) -> Iterator[tuple[Callable[[bool], "Pool"],
     from tf_breakages.pool import Pool
 
     columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn(), TextColumn("{task.fields[last]}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task(what, total=total, last="starting workers where none run")
         yield (
             lambda cached: Pool(Cache.of_user() if cached else None),

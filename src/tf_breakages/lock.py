@@ -37,7 +37,7 @@ def lock(pins: Sequence[Pin], *, upgrade: bool, say: Callable[[str], None]) -> N
 
         def compiled(target: Path, sources: Sequence[str | Path], *options: str | Path) -> None:
             # Made beside the target and moved over it: an interrupted `tfb lock` leaves every lock whole.
-            fresh = target.with_suffix(".new")
+            fresh = target.with_suffix(".new.txt")
             if target.exists() and not upgrade:
                 fresh.write_bytes(target.read_bytes())
             try:

@@ -45,29 +45,23 @@ def install(pins: Sequence[Pin], *, console: Console, force: bool = False) -> No
     with the cause and the remedy. Stopped by Ctrl-C or killed, it leaves nothing that counts as installed, and what was
     downloaded is kept for the next time.
     """
-    if not force and all(pin.installed for pin in pins):
-        console.print(_already(pins))
-        return
     with _only_install(console):
-        if force:
-            for pin in pins:
-                pin.marker.unlink(missing_ok=True)
-        missing = [pin for pin in pins if not pin.installed]
-        if not missing:
-            console.print(_already(pins))
-            return
+        missing = [pin for pin in pins if force or not pin.installed]
         _check_space(missing)
         failures = _install_all(missing, console)
     if failures:
-        which = ", ".join(failure.pin for failure in failures)
-        causes = "\n".join(f"\n{failure.cause}\n{failure.remedy}" for failure in failures)
-        raise MachineryError(f"{len(failures)} of {len(missing)} pins are not installed: {which}.\n{causes}")
+        causes = "\n".join(f"\n{error.cause}\n{error.remedy}" for error in failures.values())
+        raise MachineryError(
+            f"{len(failures)} of {len(missing)} pins are not installed: {', '.join(failures)}.\n{causes}"
+        )
 
 
-class _Failure(MachineryError):
-    def __init__(self, pin: Pin, error: MachineryError) -> None:
-        super().__init__(error.cause, error.remedy)
-        self.pin = pin.name
+def installed_mb(pin: Pin) -> int | None:
+    """The size of a pin's environment in MB as it was installed; None if it is not."""
+    try:
+        return int(json.loads(pin.marker.read_text(encoding="utf-8"))["size_mb"]) if pin.lock.exists() else None
+    except FileNotFoundError:
+        return None
 
 
 def damage(pin: Pin) -> list[tuple[str, str]]:
@@ -86,15 +80,16 @@ def damage(pin: Pin) -> list[tuple[str, str]]:
     return [(owner[path], path) for path, known in sizes.items() if not _stands(site / path, known)]
 
 
+def megabytes(folder: Path) -> int:
+    """The size of all files in a folder, in MB, those included that it shares with other folders."""
+    return round(sum(state.st_size for state in _files(folder)) / 1e6)
+
+
 def _stands(path: Path, sizes: set[int]) -> bool:
     try:
         return -1 in sizes or path.stat().st_size in sizes
     except OSError:
         return False
-
-
-def _already(pins: Sequence[Pin]) -> str:
-    return f"Pin {pins[0].name} is installed." if len(pins) == 1 else f"All {len(pins)} pins are installed."
 
 
 @contextmanager
@@ -137,7 +132,7 @@ def _files(folder: Path) -> Iterator[os.stat_result]:
     return (Path(inner, file).lstat() for inner, _, files in os.walk(folder) for file in files)
 
 
-def _install_all(pins: Sequence[Pin], console: Console) -> list[_Failure]:
+def _install_all(pins: Sequence[Pin], console: Console) -> dict[str, MachineryError]:
     children = Children()
     columns = (
         TextColumn("{task.description}"),
@@ -145,7 +140,7 @@ def _install_all(pins: Sequence[Pin], console: Console) -> list[_Failure]:
         TextColumn("{task.completed:.0f} of {task.total:.0f} MB {task.fields[stage]}"),
         TimeRemainingColumn(),
     )
-    failures = []
+    failures = {}
     with (
         Progress(*columns, console=console, transient=True) as progress,
         # Downloads, unpacking and imports overlap: one more than there are cores keeps all of them busy.
@@ -158,7 +153,7 @@ def _install_all(pins: Sequence[Pin], console: Console) -> list[_Failure]:
                 try:
                     job.result()
                 except MachineryError as error:
-                    failures.append(_Failure(pin, error))
+                    failures[pin.name] = error
         except KeyboardInterrupt:
             children.stop()
             threads.shutdown(cancel_futures=True)
@@ -181,6 +176,7 @@ class _Install:
     def run(self) -> None:
         """Install, verify and mark the pin; MachineryError if that fails, and then nothing of it is left."""
         pin, start = self._pin, time.monotonic()
+        pin.marker.unlink(missing_ok=True)
         self._task = self._progress.add_task(pin.name, total=pin.size_mb, stage="")
         try:
             self._build()
@@ -266,7 +262,7 @@ class _Install:
     def _mark(self) -> int:
         """Write the marker, last of all and whole; returns the size of the environment in MB."""
         pin = self._pin
-        size = round(sum(state.st_size for state in _files(pin.environment)) / 1e6)
+        size = megabytes(pin.environment)
         fresh = pin.marker.with_suffix(".new")
         fresh.write_text(json.dumps({"requirement": pin.requirement, "python": pin.python, "size_mb": size}) + "\n")
         fresh.replace(pin.marker)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from queue import Empty
 from typing import Any
 
 import pytest
@@ -112,5 +111,3 @@ def test_the_live_line_is_shown_and_then_gone(stub_pins: list[Pin], monkeypatch:
     assert kinds[0] == "display_data"
     assert kinds[-2:] == ["clear_output", "execute_result"]
     assert f"{len(stub_pins)} of {len(stub_pins)}" in outputs[-3]["data"]["text/plain"]
-    with pytest.raises(Empty):
-        session.client.get_iopub_msg(timeout=0.1)

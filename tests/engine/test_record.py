@@ -125,7 +125,7 @@ def test_an_interrupted_record_leaves_the_old_notebook_and_no_process(path: Path
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     deadline = time.monotonic() + 30
     while not _sleeping():
-        assert time.monotonic() < deadline and running.poll() is None
+        assert time.monotonic() < deadline and running.poll() is None, running.communicate()
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
     said = running.communicate(timeout=10)[0]

@@ -1,7 +1,6 @@
 """Workers: shared, started once, never stale, gone when idle; and the pool's memory, cores and cache."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,16 +22,16 @@ from tf_breakages.program import Program
 ADD = Program("import tensorflow\n1 + 1")
 
 
-def servers(pin: Pin) -> list[psutil.Process]:
-    """The server processes of a pin's worker: each keeper's child."""
+def server_of(pin: Pin) -> psutil.Process:
+    """The process that has the pin's TensorFlow imported."""
+    return psutil.Process(int((Worker(pin).folder / "server.pid").read_text()))
+
+
+def keepers(pin: Pin) -> list[psutil.Process]:
+    """The first process of each worker of a pin's folder: one, whoever started it."""
     folder = str(Worker(pin).folder)
-    return [
-        child
-        for process in psutil.process_iter(["cmdline"])
-        if "--serve" in (process.info["cmdline"] or []) and folder in process.info["cmdline"]
-        for child in process.children()
-        if "--serve" in child.cmdline()
-    ]
+    ours = [p for p in psutil.process_iter(["cmdline"]) if folder in (p.info["cmdline"] or [])]
+    return [process for process in ours if process.ppid() not in {other.pid for other in ours}]
 
 
 def add(pin: Pin) -> None:
@@ -51,18 +50,18 @@ def test_two_processes_that_start_one_worker_at_once_share_it(stub_pins: list[Pi
             threads.map(lambda _: subprocess.check_output([sys.executable, "-c", code], text=True).strip(), range(4))
         )
     assert sorted(started) == ["False", "False", "False", "True"]
-    assert len(servers(pin)) == 1
+    assert len(keepers(pin)) == 1
 
 
 def test_a_stale_socket_is_no_obstacle(stub_pins: list[Pin]) -> None:
     pin = stub_pins[0]
     Worker(pin).start()
-    (server,) = servers(pin)
+    server = server_of(pin)
     server.kill()
     server.wait(5)
     assert (Worker(pin).folder / "socket").exists()
     add(pin)
-    assert len(servers(pin)) == 1
+    assert len(keepers(pin)) == 1
 
 
 def test_a_worker_of_an_older_source_is_told_to_finish(
@@ -70,7 +69,7 @@ def test_a_worker_of_an_older_source_is_told_to_finish(
 ) -> None:
     pin = stub_pins[0]
     add(pin)
-    (old,) = servers(pin)
+    old = server_of(pin)
     newer = tmp_path / "worker.py"
     newer.write_text(client.SOURCE.read_text() + "\n# newer\n")
     monkeypatch.setattr(client, "SOURCE", newer)
@@ -96,7 +95,7 @@ def test_a_worker_of_another_lock_is_never_spoken_to(stub_pins: list[Pin]) -> No
 def test_a_worker_stops_when_its_environment_was_replaced(stub_pins: list[Pin]) -> None:
     pin = stub_pins[1]
     add(pin)
-    (server,) = servers(pin)
+    server = server_of(pin)
     os.utime(pin.marker)
     server.wait(6)
     add(pin)
@@ -107,7 +106,7 @@ def test_a_worker_stops_by_itself_when_idle(stub_pins: list[Pin], monkeypatch: p
     Worker(pin).stop(force=True)
     monkeypatch.setenv("TFB_IDLE", "1")
     add(pin)
-    (server,) = servers(pin)
+    server = server_of(pin)
     server.wait(6)
     assert not Worker(pin).running
     assert not (Worker(pin).folder / "socket").exists()
@@ -119,7 +118,7 @@ def test_a_worker_that_is_killed_takes_its_programs_along_and_comes_back(stub_pi
     with ThreadPoolExecutor() as threads:
         slow = threads.submit(Pool().run, [Program("import tensorflow, time\ntime.sleep(1.5)\n'woke'")], [pin])
         time.sleep(0.5)
-        (server,) = servers(pin)
+        server = server_of(pin)
         server.send_signal(signal.SIGKILL)
         assert slow.result()[0][(None, pin.name)]["result"] == "'woke'"  # run again on a new worker
 
@@ -238,4 +237,3 @@ def test_a_folder_name_longer_than_a_socket_may_have(
     (home / "envs" / environment.name).symlink_to(environment)
     add(stub_pins[0])
     assert Worker(stub_pins[0]).stop(force=True)
-    shutil.rmtree(home)
