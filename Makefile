@@ -34,7 +34,7 @@ types: .venv/ready
 	$(BIN)/mypy
 
 install: .venv/ready  ## Install the pins that PINS names
-	$(BIN)/tfb install $(PINS)
+	$(BIN)/tfb install $(PINS) --read-by $(NOTEBOOKS)
 
 record: .venv/ready  ## Record every notebook anew on all pins
 	$(BIN)/tfb install all

@@ -69,11 +69,18 @@ def install(
     names: Names = None,
     pins: Pins = None,
     force: Annotated[bool, typer.Option(help="Make environments anew that are installed already.")] = False,
+    read_by: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Also the pins whose files these notebooks read.")
+    ] = None,
 ) -> None:
     """Install pins: `tfb install core`, `tfb install 2.2 2.16`. Can be stopped, and run again, at any time."""
     from tf_breakages.pins import select
 
     chosen = select(_spec(names, pins), default="all")
+    if read_by:
+        from tf_breakages.notebook import writers
+
+        chosen = select(",".join([*(pin.name for pin in chosen), *writers(_notebooks([read_by]))]))
     if force or not all(pin.installed for pin in chosen):
         from rich.console import Console
 
@@ -158,19 +165,21 @@ def pins() -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from tf_breakages.client import Worker
     from tf_breakages.paths import home
     from tf_breakages.pins import load
     from tf_breakages.provision import installed_mb
 
     table = Table(box=None, header_style="bold")
     print(f"Environments are in {home() / 'envs'}.")
-    for heading in ("pin", "TensorFlow", "Python", "MB", "environment"):
+    for heading in ("pin", "TensorFlow", "Python", "MB", "worker", "environment"):
         table.add_column(heading, justify="right" if heading == "MB" else "left", overflow="fold")
     for pin in load():
         size = installed_mb(pin)
         where = "no lock" if not pin.lock.exists() else pin.environment.name if pin.installed else "not installed"
         name = f"{pin.name} (core)" if pin.core else pin.name
-        table.add_row(name, pin.release, pin.python, str(size or ""), where)
+        worker = "running" if pin.lock.exists() and Worker(pin).running else ""
+        table.add_row(name, pin.release, pin.python, str(size or ""), worker, where)
     Console(highlight=False).print(table)
 
 

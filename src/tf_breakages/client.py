@@ -10,7 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
+import select
 import socket
 import subprocess
 import time
@@ -23,7 +23,7 @@ from typing import Any
 from tf_breakages.errors import MachineryError
 from tf_breakages.matrix import Outcome
 from tf_breakages.paths import home
-from tf_breakages.pins import Pin
+from tf_breakages.pins import Pin, load
 from tf_breakages.program import Program
 
 SOURCE = Path(__file__).with_name("worker.py")
@@ -245,8 +245,6 @@ def stop_folder(folder: Path, *, force: bool) -> bool:
 
 def stale() -> list[Path]:
     """Folders whose worker still runs but belongs to no pin as it is now."""
-    from tf_breakages.pins import load
-
     current = {Worker(pin).folder for pin in load() if pin.lock.exists()}
     return [folder for folder in folders() if folder not in current and _alive(folder)]
 
@@ -293,8 +291,6 @@ def _send(folder: Path, request: dict[str, Any]) -> socket.socket:
 
 def _line_within(descriptor: int, seconds: float) -> bytes:
     """One line from a pipe; what came so far where it ends or the time is up."""
-    import select
-
     deadline, data = time.monotonic() + seconds, b""
     while not data.endswith(b"\n"):
         left = deadline - time.monotonic()
@@ -305,8 +301,3 @@ def _line_within(descriptor: int, seconds: float) -> bytes:
             break
         data += piece
     return data
-
-
-def remove(folder: Path) -> None:
-    """Delete what a stopped worker left behind."""
-    shutil.rmtree(folder, ignore_errors=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tf_breakages import client
 from tf_breakages.paths import home
 from tf_breakages.pins import Pin, load
 from tf_breakages.provision import damage, megabytes
@@ -50,7 +51,10 @@ def _damaged() -> Iterator[Problem]:
 
 def _runs(pin: Pin) -> bool:
     try:
-        return subprocess.run([pin.interpreter, "-I", "-c", ""], capture_output=True, timeout=60, check=False).returncode == 0
+        return (
+            subprocess.run([pin.interpreter, "-I", "-c", ""], capture_output=True, timeout=60, check=False).returncode
+            == 0
+        )
     except (OSError, subprocess.TimeoutExpired):
         return False
 
@@ -68,4 +72,9 @@ def _old() -> list[Path]:
     return sorted(folder for folder in (home() / "envs").glob("tf-*") if folder not in current)
 
 
-CHECKS: list[Callable[[], Iterator[Problem]]] = [_damaged, _superseded]
+def _stale_workers() -> Iterator[Problem]:
+    for folder in client.stale():
+        yield Problem(f"The worker in {folder} belongs to an older lock or source and still runs.", "Run `tfb stop`.")
+
+
+CHECKS: list[Callable[[], Iterator[Problem]]] = [_damaged, _superseded, _stale_workers]

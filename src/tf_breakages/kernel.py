@@ -76,7 +76,9 @@ class MatrixKernel(Kernel):
         found = introspect.complete(code, cursor_pos)
         return {"status": "ok", "metadata": {}, **found}
 
-    async def do_inspect(self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: Any = ()) -> dict[str, Any]:
+    async def do_inspect(
+        self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: Any = ()
+    ) -> dict[str, Any]:
         text = introspect.inspect(code, cursor_pos)
         return {"status": "ok", "found": bool(text), "data": {"text/plain": text} if text else {}, "metadata": {}}
 

@@ -64,6 +64,12 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def writers(paths: Sequence[Path]) -> list[str]:
+    """The names of the pins whose files the programs of these notebooks read."""
+    found = [programs([cell.source for cell in code_cells(read(path))]) for path in paths]
+    return sorted({name for notebook in found for program in notebook for name in program.writers})
+
+
 def recorded(cell: NotebookNode) -> Reading:
     """The reading recorded in a code cell. Raises MatrixError where there is none, or it is malformed."""
     if cell.execution_count is None or not cell.outputs:

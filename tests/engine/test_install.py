@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from stub import Project, wheel
+from stub import Project, own_mounts, wheel
 
 
 @pytest.fixture(scope="module")
@@ -284,22 +284,6 @@ def test_a_disk_that_fills_up(project: Project) -> None:
     assert done.returncode == 2 and "1 of 2 pins are not installed: 9.1." in said
     assert "Pin 9.1 is not installed: the disk is full." in said and "point TFB_HOME at another disk" in said
     assert "tf-9.2-" in said and "tf-9.1-" not in said.splitlines()[-1] and "Traceback" not in said
-
-
-def own_mounts() -> list[str]:
-    """A command that runs another where it may mount: some systems let every user, some let only root."""
-    for command in (["unshare", "-rm"], ["sudo", "-n", "-E", "unshare", "-m"]):
-        try:
-            if (
-                subprocess.run(
-                    [*command, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False
-                ).returncode
-                == 0
-            ):
-                return command
-        except FileNotFoundError:
-            continue
-    raise AssertionError("This test needs `unshare -rm`, or sudo without a password, to make a small disk.")
 
 
 def test_a_home_that_cannot_be_used(locked: Project) -> None:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from stub import own_mounts
 
 from tf_breakages import matrix, notebook
 from tf_breakages.errors import MachineryError
@@ -99,7 +100,7 @@ def test_a_full_disk_leaves_the_old_notebook(path: Path, stub_pins: list[Pin], t
     small.mkdir()
     script = 'mount -t tmpfs -o size=64k none "$1" && cp "$2" "$1/n.ipynb" && "$3" -c "$4" "$1/n.ipynb"; echo "exit $?"; cmp "$1/n.ipynb" "$2" && ls -A "$1"'
     done = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", script, "sh", str(small), str(path), sys.executable, code],
+        [*own_mounts(), "sh", "-c", script, "sh", str(small), str(path), sys.executable, code],
         capture_output=True,
         text=True,
         check=False,
