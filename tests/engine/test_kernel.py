@@ -76,7 +76,7 @@ def test_interrupt_stops_every_child_and_keeps_the_kernel(session: Session) -> N
     session.manager.interrupt_kernel()
     reply, _ = session.collect(message)
     assert (reply["status"], reply["ename"]) == ("error", "KeyboardInterrupt")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
     assert session.execute("import tensorflow\n1 + 1")[0]["status"] == "ok"
 
 

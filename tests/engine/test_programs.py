@@ -41,7 +41,7 @@ CRASHES = {
 @pytest.mark.parametrize("name", CRASHES)
 def test_a_crash_is_an_outcome(name: str, any_pin: Pin) -> None:
     source, cause, stdout = CRASHES[name]
-    limits = Limits(seconds=60, memory=64 << 30) if name == "fork bomb" else LIMITS
+    limits = Limits(seconds=300, memory=64 << 30) if name == "fork bomb" else LIMITS
     assert run(IMPORT + source, any_pin, limits) == {"status": "crash", "stdout": stdout, "stderr": "", **cause}
     assert run(IMPORT + "1 + 1", any_pin)["result"] == "2"
 
@@ -198,8 +198,8 @@ def test_no_process_is_left_when_a_run_is_cancelled(stub_pins: list[Pin]) -> Non
     threading.Timer(1.0, pool.cancel).start()
     begun = time.monotonic()
     pool.run([Program("import tensorflow, os\nos.execvp('sleep', ['sleep', '60321'])")], stub_pins[:1])
-    assert time.monotonic() - begun < 10
-    deadline = time.monotonic() + 5
+    assert time.monotonic() - begun < 60
+    deadline = time.monotonic() + 30
     while any(process.info["cmdline"] == ["sleep", "60321"] for process in psutil.process_iter(["cmdline"])):
         assert time.monotonic() < deadline, "a cancelled program still runs"
         time.sleep(0.05)

@@ -58,7 +58,7 @@ def test_a_stale_socket_is_no_obstacle(stub_pins: list[Pin]) -> None:
     Worker(pin).start()
     server = server_of(pin)
     server.kill()
-    server.wait(5)
+    server.wait(30)
     assert (Worker(pin).folder / "socket").exists()
     add(pin)
     assert len(keepers(pin)) == 1
@@ -74,7 +74,7 @@ def test_a_worker_of_an_older_source_is_told_to_finish(
     newer.write_text(client.SOURCE.read_text() + "\n# newer\n")
     monkeypatch.setattr(client, "SOURCE", newer)
     add(pin)
-    old.wait(5)
+    old.wait(30)
     Worker(pin).stop(force=True)
 
 
@@ -97,7 +97,7 @@ def test_a_worker_stops_when_its_environment_was_replaced(stub_pins: list[Pin]) 
     add(pin)
     server = server_of(pin)
     os.utime(pin.marker)
-    server.wait(6)
+    server.wait(30)
     add(pin)
 
 
@@ -107,7 +107,7 @@ def test_a_worker_stops_by_itself_when_idle(stub_pins: list[Pin], monkeypatch: p
     monkeypatch.setenv("TFB_IDLE", "1")
     add(pin)
     server = server_of(pin)
-    server.wait(6)
+    server.wait(30)
     assert not Worker(pin).running
     assert not (Worker(pin).folder / "socket").exists()
 
