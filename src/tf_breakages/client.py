@@ -120,9 +120,12 @@ class Worker:
         begun = time.monotonic()
         variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ} | ENVIRONMENT
         idle = os.environ.get("TFB_IDLE", "900")
+        # From a copy of its own: cold programs start it again, perhaps after this checkout is gone.
+        script = self.folder / "worker.py"
+        script.write_bytes(SOURCE.read_bytes())
         command = [
             str(self.pin.interpreter),
-            str(SOURCE),
+            str(script),
             "--serve",
             str(self.folder),
             "--marker",

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tf_breakages import client, memory
+from tf_breakages import client, memory, pool
 from tf_breakages.cache import Cache
 from tf_breakages.client import Worker
 from tf_breakages.errors import MachineryError
@@ -237,3 +237,19 @@ def test_a_folder_name_longer_than_a_socket_may_have(
     (home / "envs" / environment.name).symlink_to(environment)
     add(stub_pins[0])
     assert Worker(stub_pins[0]).stop(force=True)
+
+
+def test_a_worker_outlives_the_checkout_it_was_started_from(
+    stub_pins: list[Pin], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cold program starts the worker's script again; that file may be gone by then."""
+    source = tmp_path / "worker.py"
+    source.write_text(client.SOURCE.read_text() + "\n# of another checkout\n")
+    monkeypatch.setattr(client, "SOURCE", source)
+    for module in (client, pool):
+        monkeypatch.setattr(module, "identity", lambda pin: "0" * 64)
+    add(stub_pins[0])
+    source.unlink()
+    cold = Program("import sys\n1 + 1")
+    assert Pool().run([cold], stub_pins[:1])[0][(None, stub_pins[0].name)]["result"] == "2"
+    Worker(stub_pins[0]).stop(force=True)
