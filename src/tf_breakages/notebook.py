@@ -28,7 +28,8 @@ class NotebookError(MachineryError):
 def read(path: Path) -> NotebookNode:
     """The notebook of a file. Raises NotebookError where it is no notebook of format 4 for the kernel `tf-matrix`."""
     try:
-        raw = json.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        raw = json.loads(text)
     except OSError as error:
         raise NotebookError(
             f"{path}: {error.strerror}", "Name a notebook that exists, or make one: tfb new TOPIC/SLUG"
@@ -44,8 +45,8 @@ def read(path: Path) -> NotebookNode:
             "Convert it: jupyter nbconvert --to notebook --nbformat 4",
         )
     try:
-        notebook: NotebookNode = nbformat.from_dict(raw)
-        nbformat.validate(notebook)
+        nbformat.validate(raw)
+        notebook: NotebookNode = nbformat.reads(text, as_version=4)
     except nbformat.ValidationError as error:
         raise NotebookError(
             f"{path} is not a valid notebook: {str(error).splitlines()[0]}",
@@ -111,8 +112,9 @@ def record(
 
 
 def text_of(notebook: NotebookNode) -> str:
-    """A notebook as it is written: one form, so that a diff shows only what changed."""
-    return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    """A notebook as it is written, which is as JupyterLab saves it: texts as lists of lines, so that a diff is readable."""
+    text: str = nbformat.writes(notebook, version=4)
+    return text + "\n"
 
 
 def write(path: Path, notebook: NotebookNode) -> None:

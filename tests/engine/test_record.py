@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import nbformat
 import pytest
 from stub import own_mounts
 
@@ -64,6 +65,13 @@ def test_recording_some_pins_replaces_only_theirs(path: Path, stub_pins: list[Pi
         "changed\n",
         f"{stub_pins[2].release}\n",
     ]
+
+
+def test_a_notebook_is_written_as_jupyterlab_saves_it(path: Path, stub_pins: list[Pin]) -> None:
+    notebook.record(path, stub_pins, Pool())
+    nbformat.write(nbformat.read(path, as_version=4), path.with_name("saved.ipynb"))
+    assert path.with_name("saved.ipynb").read_text() == path.read_text()
+    assert not notebook.record(path, stub_pins, Pool())
 
 
 @pytest.mark.parametrize(
