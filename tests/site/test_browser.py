@@ -111,7 +111,7 @@ def test_a_phone_needs_no_scrolling_sideways(browser: Browser, address: str, pat
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", FEW)
 def test_contrast(browser: Browser, address: str, path: str, scheme: str) -> None:
     with browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme) as context:  # type: ignore[arg-type]
         page = context.new_page()

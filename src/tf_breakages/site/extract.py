@@ -41,8 +41,8 @@ HIGHLIGHT = re.compile(r"highlight|[a-z]{1,3}")
 DASH = " — "
 """Between the API and the message of a title."""
 
-COLOURED = re.compile(r"[kcs]\w?|n[cfd]|ow")
-"""Pygments' tokens worth a colour: keywords, comments, strings, and names where they are defined. The others double a page."""
+DULL = re.compile(r'<span class="(?!(?:[kcs]\w?|n[cfd]|ow)")\w{1,3}">([^<]*)</span>')
+"""Pygments' tokens that need no colour, which are most: all but keywords, comments, strings and names where they are defined."""
 
 Resolve = Callable[[str], str | None]
 """What a link in a Markdown cell becomes; None where it leads nowhere, and then only its text stays."""
@@ -72,7 +72,7 @@ def extract(page: str, cells: Sequence[Cell], resolve: Resolve, top: str) -> Ext
 
     Raises ExtractError where the page's cells are not the notebook's.
     """
-    found = BeautifulSoup(page, "html.parser").select(CELLS)
+    found = BeautifulSoup(DULL.sub(r"\1", page), "html.parser").select(CELLS)
     kinds = ["markdown" if "jp-RenderedMarkdown" in (each.get("class") or ()) else "code" for each in found]
     expected = ["code" if cell.kind == "code" else "markdown" for cell in cells]
     if kinds != expected:
@@ -122,18 +122,15 @@ def inner(element: Tag) -> str:
 
 
 def written(html: str) -> str:
-    """HTML with `<` back as text. Pygments, which saw a stranger there, had called it an error."""
-    return html.replace(f'<span class="err">{GUARD}</span>', '<span class="o">&lt;</span>').replace(GUARD, "&lt;")
+    """HTML with `<` back, as text."""
+    return html.replace(GUARD, "&lt;")
 
 
 def code(element: Tag, source: str) -> str:
     """A program in Material's own markup. What is copied from it is the text that ran: it is plain where Pygments changed it."""
     pre = element.find("pre")
     if isinstance(pre, Tag) and pre.get_text().rstrip("\n") == source.rstrip("\n"):
-        for token in pre.find_all("span"):
-            if not COLOURED.fullmatch(" ".join(token.get("class") or ())):
-                token.unwrap()
-        html = pre.decode_contents(formatter="minimal").rstrip("\n")
+        html = pre.decode_contents(formatter="minimal").replace("<span></span>", "", 1).rstrip("\n")
     else:
         html = escape(source)
     return f'<div class="highlight"><pre><code>{html}</code></pre></div>'

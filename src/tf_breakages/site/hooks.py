@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 from posixpath import normpath
 from urllib.parse import unquote, urlsplit
 
-from bs4 import BeautifulSoup
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority, get_plugin_logger
 from mkdocs.structure.files import File, Files
@@ -34,6 +33,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 """Topics and slugs become addresses and stand in theme templates that escape nothing."""
 
 
+ANCHOR = re.compile(r'<[a-z][^<>]*? id="([^"]+)"')
 INDENT = re.compile(r"\s*\n\s*")
 UNSEARCHED = re.compile(r"(<[a-z]+\b[^<>]*?) data-search-exclude(?=[ >])")
 
@@ -145,7 +145,7 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     if page.edit_url and config.edit_uri:
         page.edit_url = page.edit_url.replace(config.edit_uri, config.edit_uri.replace("/docs/", "/notebooks/"), 1)
     made = rendered(breakage, cells, urls, lambda other: lists.code(build.by_uri[f"{other}.ipynb"].title))
-    page.present_anchor_ids = {str(tag["id"]) for tag in BeautifulSoup(made, "html.parser").find_all(id=True)}
+    page.present_anchor_ids = set(ANCHOR.findall(made))
     page.links_to_anchors = links.anchors
     return made
 
