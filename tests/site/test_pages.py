@@ -13,8 +13,8 @@ from tf_breakages.breakage import Breakage
 from tf_breakages.pins import load
 from tf_breakages.site import strips
 
-LARGEST = 120_000
-"""Bytes of a page's HTML. One that needs more is too long to read, too: split the notebook."""
+LARGEST = 220_000
+"""Bytes of a page's HTML; the longest page has 43 programs on 23 pins. The stylesheet that must not return has 574,000."""
 
 
 def html(site: Path, breakage: Breakage) -> str:
