@@ -132,7 +132,7 @@ def test_what_cannot_be_shown_fails_the_build_and_spares_the_rest(tree: Path) ->
         "Doc file 'topic/image.ipynb' shows the image 'https://example.com/x.png'",
         "topic/relative names 'topic/nope' as related",
         "topic/<b>.ipynb' is not shown: name topic and notebook with letters",
-        "topic/unrecorded, cell 3 has no valid recording",
+        "topic/unrecorded has no valid recording of cell 3. Run: tfb record ",
         "topic/bad.ipynb is not JSON",
     ):
         assert said in told

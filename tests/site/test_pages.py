@@ -9,6 +9,7 @@ import pytest
 from bs4 import BeautifulSoup, Tag
 from site_support import BREAKAGES, each_breakage
 
+from tf_breakages import matrix
 from tf_breakages.breakage import Breakage
 from tf_breakages.pins import load
 from tf_breakages.site import strips
@@ -96,7 +97,7 @@ def test_evidence_has_what_was_recorded(site: Path, breakage: Breakage) -> None:
         shown = program.select_one(".tfb-evidence").get_text("\n")  # type: ignore[union-attr]
         for outcome in cell.reading.values():
             for line in (*outcome.get("stdout", "").splitlines()[:50], outcome.get("error", {}).get("message", "")):
-                assert line.strip() in shown
+                assert matrix.visible(line).strip() in shown
 
 
 @each_breakage

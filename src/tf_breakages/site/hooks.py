@@ -86,9 +86,8 @@ def read() -> list[Breakage]:
         if not (NAME.fullmatch(breakage.topic) and NAME.fullmatch(breakage.slug)):
             log.error("%r is not shown: name topic and notebook with letters, digits, '-', '_' and '.' only", str(path))
             continue
-        for cell in breakage.programs:
-            if not cell.reading:
-                log.warning("%s, cell %s has no valid recording. Run: tfb record %s", breakage.id, cell.number, path)
+        if bare := [str(cell.number) for cell in breakage.programs if not cell.reading]:
+            log.warning("%s has no valid recording of cell %s. Run: tfb record %s", breakage.id, ", ".join(bare), path)
         found.append(breakage)
     return found
 
