@@ -210,6 +210,14 @@ def test_an_outcomes_parts_are_whole_and_visible() -> None:
     assert page.parts({"status": "timeout", "seconds": 60})[0].text == "timeout: stopped after 60 s"
 
 
+def test_terminal_styles_are_dropped_and_other_control_characters_shown() -> None:
+    cell = program(2, "before", ok("\x1b[1mbold\x1b[0m \x1b[2J\n"), *[error("\x1b[31mred")] * 4)
+    this = breakage(text(""), cell)
+    rows = [row for _, row in page.rows(this, cell, page.Notes())]
+    assert [row.head for row in rows] == ["bold \\x1b[2J", "AttributeError: red"]
+    assert page.messages(this)[0][0].text == "AttributeError: red"
+
+
 def test_an_overlong_text_says_what_it_lacks() -> None:
     clipped = page.clipped("x" * (page.LONGEST + 5))
     assert "… 5 characters left out; the notebook has them …" in clipped

@@ -26,6 +26,9 @@ KINDS = {
 SOURCE_LINE = re.compile(r"(<cell>:|<(?:site|python)>/\S+\.py:)\d+")
 """Where a warning was raised: in TensorFlow's source that moves with every release, and says nothing to a reader."""
 
+STYLE = re.compile(r"\x1b\[[\d;]*m|\\x1b\[[\d;]*m")
+"""What makes a terminal print bold or in colour (Keras 3 does so in messages), as it is and as `matrix.visible` shows it."""
+
 LONGEST = 20_000
 """Characters of one output that a page shows; the notebook has them all."""
 
@@ -71,7 +74,7 @@ class Notes:
             for warning in group.get("warnings", []):
                 key = (
                     matrix.visible(warning["category"]),
-                    matrix.visible(SOURCE_LINE.sub(r"\1…", warning["message"])).strip("\n"),
+                    matrix.visible(SOURCE_LINE.sub(r"\1…", unstyled(warning["message"]))).strip("\n"),
                 )
                 self.seen.setdefault(key, []).extend(group["pins"])
                 numbers.add(list(self.seen).index(key) + 1)
@@ -140,7 +143,7 @@ def messages(breakage: Breakage) -> tuple[list[Message], list[Message]]:
     order = breakage.order
     found = sorted(breakage.messages, key=lambda each: -order.index(each[1][-1]))
     newest = found[0][1][-1] if found else ""
-    told = [(Message(matrix.label(pins, order), text), newest in pins) for text, pins in found]
+    told = [(Message(matrix.label(pins, order), STYLE.sub("", text)), newest in pins) for text, pins in found]
     return [each for each, now in told if now], [each for each, now in told if not now]
 
 
@@ -163,10 +166,12 @@ def rows(breakage: Breakage, cell: Cell, notes: Notes) -> list[tuple[list[str], 
     recorded = matrix.group(cell.reading, breakage.order)["groups"]
     made = []
     merged = [list(same) for _, same in groupby(recorded, key=did)]
-    for number, (groups, head) in enumerate(zip(merged, heads([groups[0] for groups in merged]), strict=True), 1):
-        outcome = groups[0]
+    for number, (groups, head) in enumerate(
+        zip(merged, heads([unstyled(groups[0]) for groups in merged]), strict=True), 1
+    ):
+        outcome = unstyled(groups[0])
         pins = [pin for group in groups for pin in group["pins"]]
-        stands_for = [pin for pin in pins if did(cell.at(pin) or {}) == did({**outcome, "from": None})]
+        stands_for = [pin for pin in pins if did(cell.at(pin) or {}) == did({**groups[0], "from": None})]
         failed = outcome["status"] != "ok"
         state = breakage.state(cell, stands_for[0]) if stands_for else "broken" if failed else "ok"
         label = matrix.label(pins, breakage.order)
@@ -188,6 +193,15 @@ def rows(breakage: Breakage, cell: Cell, notes: Notes) -> list[tuple[list[str], 
 def did(outcome: Outcome) -> dict[str, object]:
     """What a program did, warnings apart."""
     return {"from": None, **{name: value for name, value in outcome.items() if name not in ("pins", "warnings")}}
+
+
+def unstyled(value: Any) -> Any:
+    """A recorded value as a terminal's text: without what only styles it."""
+    if isinstance(value, str):
+        return STYLE.sub("", value) if "\x1b" in value else value
+    if isinstance(value, Mapping):
+        return {name: unstyled(each) for name, each in value.items()}
+    return [unstyled(each) for each in value] if isinstance(value, list) else value
 
 
 def heads(outcomes: Sequence[Outcome]) -> list[str]:
