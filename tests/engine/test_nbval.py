@@ -64,6 +64,18 @@ def test_a_recorded_notebook_is_green_and_the_counts_are_told(project: Path) -> 
     assert "outcomes: 6 run, 0 looked up" in said
 
 
+def test_a_cell_finds_the_files_of_the_cell_above(project: Path, stub_pins: list[Pin]) -> None:
+    write, read = "import tensorflow as tf\nopen('left', 'w').write(tf.__version__)", "import tensorflow as tf\n"
+    sources = iter([write, read + f"# tfb: from {stub_pins[0].name}\nprint(open('left').read())"])
+    path = path_of(project)
+    edit(path, lambda content: [cell.update(source=next(sources)) for cell in code(content)])
+    notebook.record(path, stub_pins, Pool())
+    status, said = nbval(project, "--pins", "all", "--no-cache")
+    assert status == 0, said
+    edit(path, lambda content: code(content)[0].update(source=write + "\nopen('left', 'a').write('changed')"))
+    assert "changed" in nbval(project, "--pins", "all")[1]
+
+
 def test_a_subset_of_pins_is_a_real_verification(project: Path, stub_pins: list[Pin]) -> None:
     first, _, last = stub_pins
     assert nbval(project, "--pins", f"{first.name},{last.name}")[0] == 0
