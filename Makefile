@@ -7,7 +7,7 @@ UV_DIR := .uv
 BIN := .venv/bin
 export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: help serve site test lint types verify record lab install chromium clean
+.PHONY: help serve site test lint types verify record lab bench install chromium clean
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -42,6 +42,10 @@ record: .venv/ready  ## Record every notebook anew on all pins
 
 lab: .venv/ready  ## Open JupyterLab on the notebooks, with the kernel that runs every pin
 	TFB_PROGRESS=1 $(BIN)/jupyter lab --notebook-dir notebooks
+
+bench: .venv/ready  ## Measure the engine and write docs/benchmark.md; takes half an hour
+	$(BIN)/tfb install all
+	$(BIN)/python bench/bench.py
 
 # The browser the site's tests drive: one that is there, else Debian's, else the one playwright downloads.
 chromium: .venv/ready

@@ -57,7 +57,7 @@ def lock(
     pins: Pins = None,
     upgrade: Annotated[bool, typer.Option(help="Take the newest versions that fit, not those already locked.")] = False,
 ) -> None:
-    """Resolve pins.toml into pins/*.txt, with hashes; and the driver's own environment into pins/driver.txt."""
+    """Resolve pins.toml into pins/*.txt and pins/overlays/*.txt, with hashes; and the driver's own environment into pins/driver.txt."""
     from tf_breakages.lock import lock as make
     from tf_breakages.pins import select
 
@@ -74,6 +74,7 @@ def install(
     ] = None,
 ) -> None:
     """Install pins: `tfb install core`, `tfb install 2.2 2.16`. Can be stopped, and run again, at any time."""
+    from tf_breakages import overlays
     from tf_breakages.pins import select
 
     chosen = select(_spec(names, pins), default="all")
@@ -89,6 +90,9 @@ def install(
         # Being killed is being stopped: the same tidy end.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         make(chosen, console=Console(highlight=False), force=force)
+    for overlay, pin in overlays.missing(chosen):
+        print(f"The overlay {overlay.name} for Python {pin.python}")
+        overlays.install(overlay, pin)
     print(f"Installed: {', '.join(pin.name for pin in chosen)}.")
 
 
@@ -147,6 +151,15 @@ def new(name: Annotated[str, typer.Argument(metavar="TOPIC/SLUG")]) -> None:
     path = root() / "notebooks" / f"{name}.ipynb"
     notebook.new(path, *name.split("/"))
     print(f"{path}\nWrite it with `make lab`, then: tfb record {path}")
+
+
+@command
+def convert(notebooks: Paths) -> None:
+    """Write the `converter` programs: what TensorFlow's own tf_upgrade_v2 makes of each `before`. Record afterwards."""
+    from tf_breakages import converter
+
+    for path in _notebooks(notebooks):
+        print(f"{path}: {'changed; run: tfb record' if converter.update(path) else 'unchanged'}")
 
 
 @command

@@ -20,6 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tf_breakages import overlays
 from tf_breakages.errors import MachineryError
 from tf_breakages.matrix import Outcome
 from tf_breakages.paths import home
@@ -157,7 +158,7 @@ class Worker:
         return time.monotonic() - begun
 
     def connect(self, program: Program, files: list[Path], keep: Path | None) -> "Run":
-        """Hand a program over. Raises OSError where no worker listens."""
+        """Hand a program over. Raises OSError where no worker listens, MachineryError where an overlay is not installed."""
         limits = program.limits
         request = {
             "do": "run",
@@ -167,6 +168,7 @@ class Worker:
             "output": limits.output,
             "memory": limits.memory,
             "files": [str(folder) for folder in files],
+            "packages": [str(folder) for folder in overlays.packages(program.overlays, self.pin)],
         }
         if keep is not None:
             request["keep"] = str(keep)

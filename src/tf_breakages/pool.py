@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tf_breakages import memory
+from tf_breakages import memory, overlays
 from tf_breakages.cache import Cache
 from tf_breakages.client import Gone, Reply, Run, Worker, identity
 from tf_breakages.errors import MachineryError
@@ -61,6 +61,7 @@ class Pool:
         self._cancelled = threading.Event()
         self._runs: set[Run] = set()
         self._busy: dict[str, int] = {}
+        self._written: set[str] = set()  # the writers this pool ran, by key
         self._starting = 0
 
     def run(
@@ -116,11 +117,14 @@ class Pool:
             self._memory.notify_all()
 
     def _tasks(self, programs: Sequence[Program], pins: Sequence[Pin]) -> list[Task]:
-        """A pin's tasks stand together, running workers first, so that short memory costs few restarts."""
+        """A pin's tasks stand together, running workers first, so that short memory costs few restarts.
+
+        What takes a fresh interpreter comes first, so that no core waits at the end for another's long program.
+        """
         known = {pin.name: pin for pin in load()}
         tasks = []
         for pin in sorted(pins, key=lambda pin: not Worker(pin).running):
-            for number, program in enumerate(programs):
+            for number, program in sorted(enumerate(programs), key=lambda each: not each[1].cold):
                 for name in program.writers:
                     if name not in known:
                         raise MachineryError(f"`# tfb: from {name}` names no pin", "Known: " + ", ".join(known))
@@ -164,14 +168,14 @@ class Pool:
 
     @staticmethod
     def _key(program: Program, pin: Pin, *more: str) -> str:
-        return program.key(identity(pin), *more)
+        return program.key(identity(pin), *(each.lock_hash for each in overlays.named(program.overlays)), *more)
 
     def _files(self, writer: Program, pin: Pin) -> Path:
         """The files a writer left on a pin, from the cache where they are there. Raises MachineryError where it failed."""
         cache = self.cache or Cache.of_user()
         key = self._key(writer, pin)
         with _locked(home() / "locks" / f"{key}.lock"):
-            if self.cache and cache.files(key).is_dir():
+            if (self.cache or key in self._written) and cache.files(key).is_dir():
                 return cache.files(key)
             cache.files(key).parent.mkdir(parents=True, exist_ok=True)
             left = Path(tempfile.mkdtemp(dir=cache.files(key).parent, suffix=".new"))
@@ -186,6 +190,7 @@ class Pool:
                 )
             if not self.cache:
                 shutil.rmtree(cache.files(key), ignore_errors=True)
+            self._written.add(key)
             return cache.keep_files(key, left)
 
     def _fresh(self, program: Program, pin: Pin, files: list[Path], keep: Path | None) -> Reply:

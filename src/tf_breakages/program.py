@@ -53,7 +53,9 @@ class Program:
             tree = ast.parse(self.source)
         except (SyntaxError, ValueError):
             return True
-        if any(isinstance(node, ast.Constant) and _names_environment(node.value) for node in ast.walk(tree)):
+        if self.overlays or any(
+            isinstance(node, ast.Constant) and _names_environment(node.value) for node in ast.walk(tree)
+        ):
             return True
         for statement in tree.body:
             if isinstance(statement, ast.Import | ast.ImportFrom):
@@ -63,22 +65,31 @@ class Program:
                 return True
         return True
 
-    @cached_property
+    @property
     def writers(self) -> tuple[str, ...]:
         """The pins named by `# tfb: from 1.15 2.15`: each leaves its files to this program.
 
-        Raises MachineryError for a directive that does not exist.
+        Raises MachineryError for a directive that does not exist; so does `overlays`.
         """
-        found: list[str] = []
+        return self._directives["from"]
+
+    @property
+    def overlays(self) -> tuple[str, ...]:
+        """The overlays named by `# tfb: with numpy-2`: their packages come before the pin's own."""
+        return self._directives["with"]
+
+    @cached_property
+    def _directives(self) -> dict[str, tuple[str, ...]]:
+        found: dict[str, list[str]] = {"from": [], "with": []}
         for directive in DIRECTIVE.findall(self.source):
-            words = re.split(r"[\s,]+", directive.strip())
-            if words[0] != "from" or not words[1:]:
+            what, *words = re.split(r"[\s,]+", directive.strip())
+            if what not in found or not words:
                 raise MachineryError(
                     f"the directive `# tfb: {directive}` is not known",
-                    "Known: `# tfb: from PIN [PIN …]`, on a line of its own.",
+                    "Known: `# tfb: from PIN [PIN …]` and `# tfb: with OVERLAY [OVERLAY …]`, on a line of its own.",
                 )
-            found += words[1:]
-        return tuple(dict.fromkeys(found))
+            found[what] += words
+        return {what: tuple(dict.fromkeys(words)) for what, words in found.items()}
 
     def key(self, *determined_by: str) -> str:
         """The address of this program's outcome where everything in `determined_by` is the same."""

@@ -290,7 +290,7 @@ def supervise(connection, request, run):
     for name, (reader, _) in streams.items():
         pump(reader, texts[name])
     wall = time.monotonic() - begun
-    outcome = stopped or conclude(status, texts, Normaliser(run))
+    outcome = stopped or conclude(status, texts, Normaliser(run, request.get("packages", [])))
     if "keep" in request and outcome["status"] == "ok":
         copy_into(cwd, request["keep"])
     shutil.rmtree(run, ignore_errors=True)
@@ -342,8 +342,8 @@ class Normaliser:
     SYNTAX = re.compile(r"\(cell\.py, line ")  # how a SyntaxError's text names the file
     AUTOGRAPH = re.compile(r"<tmp>/__autograph_generated_file\w+\.py")
 
-    def __init__(self, run):
-        paths = {os.path.join(run, "cell.py"): "<cell>", run: "<run>"}
+    def __init__(self, run, packages=()):
+        paths = {os.path.join(run, "cell.py"): "<cell>", run: "<run>", **dict.fromkeys(packages, "<site>")}
         for name in ("cwd", "home", "tmp"):
             paths[os.path.join(run, name)] = "<%s>" % name
         # a worker's TensorFlow remembers the home and temporary folder it was imported in
@@ -355,15 +355,30 @@ class Normaliser:
         paths[sys.prefix] = "<environment>"
         for path in list(paths):
             paths.setdefault(os.path.realpath(path), paths[path])
+        # TensorFlow up to 2.6 cuts from the paths in its messages what all of them begin with: some folder above both
+        # the program and TensorFlow. So a path is known without that beginning, too.
+        folder = os.path.dirname(os.path.abspath(__file__))
+        above = [os.path.dirname(os.path.dirname(folder))]
+        while above[-1] != os.path.dirname(above[-1]):
+            above.append(os.path.dirname(above[-1]))
+        for path in list(paths):
+            for cut in (cut.rstrip("/") for cut in above if path.startswith(cut.rstrip("/") + "/")):
+                paths.setdefault(path[len(cut) :], paths[path])
+                paths.setdefault(path[len(cut) + 1 :], paths[path])
         self.paths = {path: paths[path] for path in sorted(paths, key=len, reverse=True)}
         self.pattern = re.compile("|".join(map(re.escape, self.paths)))
-        # frames of this file stand below the program's in stack traces that TensorFlow 1 puts into its messages
+        self.relative = re.compile(
+            r"(?<=in converted code:\n) +relative to (?:%s):\n" % "|".join(map(re.escape, above))
+        )
+        # frames of this file stand below the program's in stack traces that TensorFlow puts into its messages
         self.frames = re.compile(
-            r'^ *File "%s", line \d+, in .*\n(?: {4,}.*(?:\n|\Z))?' % re.escape(os.path.abspath(__file__)), re.M
+            r'(?:^|(?<=last\):)) *File "[^"\n]*%s/worker\.py", line \d+, in .*\n(?: {4,}.*(?:\n|\Z))?'
+            % re.escape(os.path.basename(folder)),
+            re.M,
         )
 
     def __call__(self, text):
-        text = self.frames.sub("", text)
+        text = self.relative.sub("", self.frames.sub("", text))
         text = self.pattern.sub(lambda match: self.paths[match.group()], text)
         text = self.AUTOGRAPH.sub("<autograph>", text)
         text = self.SYNTAX.sub("(<cell>, line ", text)
@@ -407,6 +422,8 @@ def become_child(request, run, writers, supervisor):
             path = os.path.join(run, "request.json")
             with open(path, "w") as file:
                 json.dump({"source": request["source"], "cell": cell}, file)
+            if request.get("packages"):
+                os.environ["PYTHONPATH"] = os.pathsep.join(request["packages"])
             me = os.path.abspath(__file__)
             os.execv(sys.executable, [sys.executable, me, "--cold", path, "--report", str(report)])
         if "numpy.random" in sys.modules:

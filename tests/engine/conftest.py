@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stub import SESSION, Project
+from stub import SESSION, Project, wheel
 
 from tf_breakages.client import Worker
 from tf_breakages.pins import Pin, select
@@ -14,6 +14,8 @@ from tf_breakages.pins import Pin, select
 @pytest.fixture(scope="session")
 def _stub_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     project = Project(tmp_path_factory.mktemp("stub"))
+    wheel(project.wheels, "laid", "2.0", "")
+    project.overlays = {"laid-2": ["laid"], "elsewhere": ["laid; python_version < '3'"]}
     project.pin("9.1", SESSION, core=True)
     project.pin("9.2")
     project.pin("9.3", "time.sleep(0.3)", core=True)
@@ -29,7 +31,7 @@ def _stub_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]
 
 @pytest.fixture
 def stub_pins(_stub_project: Project, monkeypatch: pytest.MonkeyPatch) -> list[Pin]:
-    """Installed pins 9.1, 9.2 and 9.3: the first has `tensorflow.Session`, the last takes 0.3 s to import."""
+    """Installed pins 9.1, 9.2 and 9.3, and the overlays laid-2 and elsewhere: the first pin has `tensorflow.Session`, the last takes 0.3 s to import."""
     for name, value in _stub_project.variables.items():
         monkeypatch.setenv(name, value)
     return list(select("all"))

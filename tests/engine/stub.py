@@ -60,6 +60,7 @@ class Project:
 
     folder: Path
     pins: dict[str, dict[str, object]] = field(default_factory=dict)
+    overlays: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def wheels(self) -> Path:
@@ -91,6 +92,10 @@ class Project:
             + "".join(f"{key} = {value!r}\n".replace("True", "true") for key, value in pin.items())
             for name, pin in self.pins.items()
         ]
+        tables += [
+            f'[[overlay]]\nname = "{name}"\nrequirements = {requirements!r}\n'
+            for name, requirements in self.overlays.items()
+        ]
         (self.folder / "root").mkdir(parents=True, exist_ok=True)
         self._configure_uv()
         (self.folder / "root" / "pins.toml").write_text("\n".join(tables))
@@ -98,7 +103,7 @@ class Project:
     def copy(self, folder: Path) -> "Project":
         """The same project elsewhere, as far as it has come."""
         shutil.copytree(self.folder, folder, symlinks=True)
-        copy = Project(folder, dict(self.pins))
+        copy = Project(folder, dict(self.pins), dict(self.overlays))
         copy._configure_uv()
         return copy
 

@@ -9,6 +9,8 @@ import time
 import psutil
 import pytest
 
+from tf_breakages import overlays
+from tf_breakages.errors import MachineryError
 from tf_breakages.matrix import Outcome, summary
 from tf_breakages.pins import Pin
 from tf_breakages.pool import Pool
@@ -215,3 +217,29 @@ def test_the_cpp_log_is_no_part_of_an_outcome(any_pin: Pin) -> None:
     ]
     source = IMPORT + f"import os\nos.write(2, {chr(10).join(lines).encode()!r})"
     assert run(source, any_pin)["stderr"] == "I said this"
+
+
+def test_an_overlay_comes_before_the_pins_own_packages(stub_pins: list[Pin]) -> None:
+    pin = stub_pins[0]
+    found = run("# tfb: with laid-2\nimport tensorflow, laid\nlaid.__file__, laid.__version__", pin)
+    assert found["result"] == "('<site>/laid/__init__.py', '2.0')"
+    assert run("import tensorflow, laid", pin)["error"]["message"] == "No module named 'laid'"
+
+
+def test_an_overlay_that_is_not_for_this_python_lays_nothing_over(stub_pins: list[Pin]) -> None:
+    found = run("# tfb: with elsewhere\nimport tensorflow, laid", stub_pins[0])
+    assert found["error"]["message"] == "No module named 'laid'"
+
+
+def test_an_overlay_that_is_missing_is_our_failure(stub_pins: list[Pin]) -> None:
+    with pytest.raises(MachineryError, match="names no overlay") as raised:
+        run("# tfb: with laid-3\nimport tensorflow", stub_pins[0])
+    assert raised.value.remedy == "Known: laid-2, elsewhere."
+    folder = overlays.load()["laid-2"].folder(stub_pins[0])
+    away = folder.rename(folder.with_suffix(".away"))
+    try:
+        with pytest.raises(MachineryError, match="laid-2 is not installed") as raised:
+            run("# tfb: with laid-2\nimport tensorflow", stub_pins[0])
+        assert raised.value.remedy == f"Run: tfb install {stub_pins[0].name}"
+    finally:
+        away.rename(folder)

@@ -22,6 +22,7 @@ COLD = [
     "import tensorflow as tf\ndef f(:",
     "import numpy",
     "import tensorflow_stub",
+    "# tfb: with numpy-2\nimport tensorflow",
 ]
 
 
@@ -42,7 +43,12 @@ def test_a_reader_has_the_nearest_program_above_that_reads_none() -> None:
     assert third.writers == ("1.15", "2.0")
 
 
-@pytest.mark.parametrize("source", ["# tfb: from 1.15\nb", "# tfb: from", "# tfb: fro 1.15"])
+def test_a_program_names_its_overlays() -> None:
+    assert Program("# tfb: with a, b\n# tfb: with c a\nd").overlays == ("a", "b", "c")
+    assert Program("# tfb: with a\nb").writers == ()
+
+
+@pytest.mark.parametrize("source", ["# tfb: from 1.15\nb", "# tfb: from", "# tfb: fro 1.15", "# tfb: with"])
 def test_a_directive_that_means_nothing_is_refused(source: str) -> None:
     with pytest.raises(MachineryError):
         programs([source])

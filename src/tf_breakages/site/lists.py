@@ -7,6 +7,7 @@ from itertools import groupby
 
 from markupsafe import Markup, escape
 
+from tf_breakages import usage
 from tf_breakages.breakage import Breakage
 from tf_breakages.pins import Pin
 from tf_breakages.site import strips
@@ -39,6 +40,10 @@ def releases(corpus: Corpus, url: Callable[[Breakage], str]) -> str:
     return render("releases.html", pins=corpus.pins, arriving=arriving, url=url, code=code)
 
 
+def usage_share(corpus: Corpus, url: Callable[[Breakage], str]) -> str:
+    return render("usage.html", shares=usage.shares(corpus.breakages))
+
+
 def counts(corpus: Corpus) -> dict[str, int]:
     programs = [cell for each in corpus.breakages for cell in each.programs]
     return {
@@ -56,6 +61,7 @@ def _count(name: str) -> Callable[[Corpus, Callable[[Breakage], str]], str]:
 PARTS: dict[str, Callable[[Corpus, Callable[[Breakage], str]], str]] = {
     "breakages": breakages,
     "releases": releases,
+    "usage-share": usage_share,
     **{name: _count(name) for name in ("count-breakages", "count-programs", "count-pins", "count-outcomes")},
 }
 
