@@ -20,25 +20,25 @@ PIN = "2.15"
 
 TOOL = """
 import tensorflow as tf
-import io, json
-from tensorflow.tools.compatibility.ast_edits import ASTCodeUpgrader
-from tensorflow.tools.compatibility.tf_upgrade_v2 import TFAPIChangeSpec
+import contextlib, io, json, pathlib, sys
+from tensorflow.tools.compatibility.tf_upgrade_v2_main import main
 
 converted = []
 for source in json.loads({sources!r}):
-    out = io.StringIO()
-    # as the command does without options: `import tensorflow as tf` is left alone only with --no_import_rename
-    spec = TFAPIChangeSpec(import_rename=True, upgrade_compat_v1_import=True)
-    ASTCodeUpgrader(spec).process_opened_file("cell.py", io.StringIO(source), "cell.py", out)
-    converted.append(out.getvalue())
+    pathlib.Path("before.py").write_text(source, "utf-8")
+    sys.argv = ["tf_upgrade_v2", "--infile", "before.py", "--outfile", "after.py"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        main()
+    converted.append(pathlib.Path("after.py").read_text("utf-8"))
 print(json.dumps(converted))
 """
+"""The command itself, once for each program; `sources` is a JSON list."""
 
 HEADING = "## What `tf_upgrade_v2` makes of it"
 
 
 def convert(sources: Sequence[str], pool: Pool | None = None) -> list[str]:
-    """What the tool writes for each program; one that it can't parse comes out empty. MachineryError if it can't be run."""
+    """What the tool writes for each program. MachineryError if it can't be run."""
     (pin,) = select(PIN)
     program = Program(TOOL.format(sources=json.dumps(list(sources))))
     (outcome,) = (pool or Pool(Cache.of_user())).run([program], [pin])[0].values()
