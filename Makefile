@@ -63,7 +63,7 @@ $(UV_DIR)/bin/uv: pins/uv.txt
 
 .venv/ready: $(UV_DIR)/bin/uv pins/driver.txt pyproject.toml src/tf_breakages/kernelspec/kernel.json
 	$(UV_DIR)/bin/uv venv --quiet --clear --python '>=3.11,<3.14' .venv
-	$(UV_DIR)/bin/uv pip install --quiet --python .venv --require-hashes -r pins/driver.txt
+	$(UV_DIR)/bin/uv pip install --quiet --python .venv --no-deps --require-hashes -r pins/driver.txt
 	$(UV_DIR)/bin/uv pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
 	@touch $@
 
