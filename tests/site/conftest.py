@@ -86,6 +86,19 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
+    yield from quiet_page(context)
+
+
+@pytest.fixture(scope="module")
+def searched(browser: Browser, address: str) -> Iterator[Page]:
+    """The home page, opened once for many searches: each opening builds the whole index anew."""
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+        for page in quiet_page(context):
+            page.goto(address)
+            yield page
+
+
+def quiet_page(context: BrowserContext) -> Iterator[Page]:
     """A page of a browser; what its console says in red fails the test."""
     page = context.new_page()
     wrong: list[str] = []

@@ -33,12 +33,14 @@ def search(page: Page, query: str) -> list[str]:
     """Type a query into Material's search; the pages found, best first."""
     box = page.locator(".md-search__input")
     box.click()
-    box.fill(query)
-    box.press("End")
-    page.wait_for_function(
-        "() => /document|Type to|No matching/.test(document.querySelector('.md-search-result__meta').textContent)"
-        " && !document.querySelector('.md-search-result__meta').textContent.startsWith('Type')"
-    )
+    # Cleared first: what an earlier query found must not be taken for what this one finds.
+    for text, told in (("", "^Type"), (query, "document|No matching")):
+        box.fill(text)
+        box.press("End")
+        page.wait_for_function(
+            "told => new RegExp(told).test(document.querySelector('.md-search-result__meta').textContent.trim())",
+            arg=told,
+        )
     links = page.locator(
         ".md-search-result__item > a.md-search-result__link, .md-search-result__item > .md-search-result__link"
     )

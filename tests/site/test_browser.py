@@ -64,23 +64,19 @@ def test_the_button_copies_exactly_the_program(
     page.goto(f"{address}{breakage.id}/")
     programs = page.locator(".tfb-program")
     assert programs.count() == len(breakage.programs)
+    programs.first.locator("button[data-clipboard-target]").first.wait_for(state="attached")
+    assert page.locator("article button[data-clipboard-target]").count() == len(programs.all())
     for number, cell in enumerate(breakage.programs):
-        programs.nth(number).locator("button[data-clipboard-target]").first.click()
+        button = programs.nth(number).locator("button[data-clipboard-target]").first
+        # A hand's click scrolls the page to its target, which takes a second; that a hand can reach it is seen once.
+        button.dispatch_event("click") if number else button.click()
         page.wait_for_timeout(20)
         assert page.evaluate("navigator.clipboard.readText()") == cell.source.rstrip()
 
 
 @each_breakage
-def test_only_programs_can_be_copied(page: Page, address: str, breakage: Breakage) -> None:
-    page.goto(f"{address}{breakage.id}/")
-    page.locator(".tfb-program button[data-clipboard-target]").first.wait_for(state="attached")
-    assert page.locator("article button[data-clipboard-target]").count() == len(breakage.programs)
-
-
-@each_breakage
-def test_search_finds_the_page_of_a_message_first(page: Page, address: str, breakage: Breakage) -> None:
-    page.goto(address)
-    found = search(page, breakage.message.replace("`", ""))
+def test_search_finds_the_page_of_a_message_first(searched: Page, breakage: Breakage) -> None:
+    found = search(searched, breakage.message.replace("`", ""))
     assert found, "nothing was found"
     assert urlsplit(found[0]).path.strip("/").endswith(breakage.id)
 
@@ -88,9 +84,10 @@ def test_search_finds_the_page_of_a_message_first(page: Page, address: str, brea
 @each_breakage
 def test_a_square_opens_its_evidence(page: Page, address: str, breakage: Breakage) -> None:
     page.goto(f"{address}{breakage.id}/")
-    for link in page.locator(".tfb-strip--page a").all():
+    links = {str(link.get_attribute("href")): link for link in page.locator(".tfb-strip--page a").all()}
+    for href, link in links.items():
         link.click()
-        target = page.locator(f"[id='{str(link.get_attribute('href'))[1:]}']")
+        target = page.locator(f"[id='{href[1:]}']")
         assert target.is_visible()
         box = target.bounding_box()
         assert box is not None
@@ -99,10 +96,11 @@ def test_a_square_opens_its_evidence(page: Page, address: str, breakage: Breakag
 
 @pytest.mark.parametrize("path", PAGES)
 def test_a_phone_needs_no_scrolling_sideways(browser: Browser, address: str, path: str) -> None:
-    for width in (320, 390, 768):
-        with browser.new_context(viewport={"width": width, "height": 844}) as context:
-            page = context.new_page()
-            page.goto(address + path)
+    with browser.new_context(viewport={"width": 320, "height": 844}) as context:
+        page = context.new_page()
+        page.goto(address + path)
+        for width in (320, 390, 768):
+            page.set_viewport_size({"width": width, "height": 844})
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             wide = page.evaluate(
                 f"[...document.querySelectorAll('.tfb-strip, .tfb-evidence, .tfb-messages')].filter(e => e.getBoundingClientRect().right > {width}).length"

@@ -55,7 +55,7 @@ def plain_cells(body: str = "Removed.") -> list[dict[str, Any]]:
 def tree(tmp_path: Path) -> Path:
     """A project with the real site around notebooks of its own."""
     (tmp_path / "tree").mkdir()
-    for name in ("mkdocs.yml", "docs", "src", "pins.toml"):
+    for name in ("mkdocs.yml", "docs", "data", "src", "pins.toml"):
         (tmp_path / "tree" / name).symlink_to(root() / name)
     return tmp_path / "tree"
 
