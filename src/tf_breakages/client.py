@@ -120,6 +120,8 @@ class Worker:
         (self.folder / "ended.json").unlink(missing_ok=True)
         begun = time.monotonic()
         variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ} | ENVIRONMENT
+        # As in an activated environment: TensorFlow up to 2.3 calls programs of its own, `toco_from_protos` for one.
+        variables["PATH"] = os.pathsep.join([str(self.pin.interpreter.parent), variables.get("PATH", os.defpath)])
         idle = os.environ.get("TFB_IDLE", "900")
         # From a copy of its own: cold programs start it again, perhaps after this checkout is gone.
         script = self.folder / "worker.py"

@@ -46,6 +46,9 @@ PROCESSES = 256
 TICK = 0.05
 """Seconds between two looks at a child's memory."""
 
+FAREWELL = 0.5
+"""Seconds a supervisor may take to go after it has sent its outcome; a few milliseconds on an idle machine."""
+
 OPENED_BY_IMPORT = set()
 """Descriptors a child keeps: those that TensorFlow's import opened."""
 
@@ -167,7 +170,11 @@ def accept(listener, selector, supervisors, scratch, stopping):
         connection.close()
         return
     if request["do"] != "run":
-        # «stop» is answered with the number of programs still running; it takes effect only at zero unless forced
+        # «stop» is answered with the number of programs still running; it takes effect only at zero unless forced.
+        # Whoever has just read an outcome may ask before its supervisor has gone: that is no running program.
+        patience = time.monotonic() + (FAREWELL if request["do"] == "stop" else 0)
+        while (reap(supervisors, scratch) or supervisors) and time.monotonic() < patience:
+            time.sleep(0.005)
         send(connection, {"running": len(supervisors)})
         connection.close()
         if request["do"] == "stop" and (request.get("force") or not supervisors):
@@ -372,7 +379,7 @@ class Normaliser:
         )
         # frames of this file stand below the program's in stack traces that TensorFlow puts into its messages
         self.frames = re.compile(
-            r'(?:^|(?<=last\):)) *File "[^"\n]*%s/worker\.py", line \d+, in .*\n(?: {4,}.*(?:\n|\Z))?'
+            r'(?:^|(?<=last\):))(?:>>> )? *File "[^"\n]*%s/worker\.py", line \d+, in .*\n(?:(?:>>> )? {4,}.*(?:\n|\Z))?(?:>>> *\n)?'
             % re.escape(os.path.basename(folder)),
             re.M,
         )

@@ -50,3 +50,11 @@ def test_our_own_frames_are_dropped(normalise: Normaliser, tmp_path: Path) -> No
     )
     numpy = f"Traceback (most recent call last):  {ours}  {ours}{theirs}"  # NumPy 2 breaks no line there
     assert normalise(numpy).startswith('Traceback (most recent call last):  File "<cell>", line 5')
+
+
+def test_our_own_frames_are_dropped_where_tensorflow_2_7_marks_each_line(normalise: Normaliser) -> None:
+    ours = '>>>   File "/workers/9.1-def/worker.py", line 74, in main\n>>>     keep(options)\n>>> \n'
+    theirs = f'>>>   File "{os.sep}workers/9.1-def/scratch/77/cell.py", line 5, in <module>\n>>>     print(1)\n>>> \n'
+    assert normalise(f"Operation defined at: (most recent call last)\n{ours}{ours}{theirs}\n") == (
+        'Operation defined at: (most recent call last)\n>>>   File "<cell>", line 5, in <module>\n>>>     print(1)\n>>> \n\n'
+    )
