@@ -103,6 +103,13 @@ def answered(breakages: Iterable[Breakage]) -> dict[str, set[str]]:
     return found
 
 
+def call_sites(breakage: Breakage) -> int:
+    """How common a breakage is: the survey's call sites of the symbols it names, of those that some release lost."""
+    releases, symbols = survey()
+    lost = (symbol for symbol in symbols if len(symbol.resolves_on) < len(releases))
+    return sum(symbol.sites for symbol in lost if symbol.name in breakage.symbols)
+
+
 def shares(breakages: Sequence[Breakage]) -> list[Share]:
     """The share of each surveyed release on which anything is broken."""
     releases, symbols = survey()

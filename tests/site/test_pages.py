@@ -5,12 +5,14 @@ import re
 from html import unescape
 from pathlib import Path
 
+import jsonschema
 import pytest
 from bs4 import BeautifulSoup, Tag
 from site_support import BREAKAGES, each_breakage
 
 from tf_breakages import matrix
 from tf_breakages.breakage import Breakage
+from tf_breakages.paths import root
 from tf_breakages.pins import load
 from tf_breakages.site import strips
 from tf_breakages.site.page import STYLE, unstyled
@@ -150,13 +152,92 @@ def markdown_headings(source: str) -> list[str]:
     return re.findall(r"^#{1,6} .*", outside, re.M)
 
 
-def test_home_lists_every_breakage(site: Path) -> None:
-    home = BeautifulSoup((site / "index.html").read_text("utf-8"), "html.parser")
-    assert {str(link["href"]) for link in home.select(".tfb-index a")} == {f"{each.id}/" for each in BREAKAGES}
+def soup(site: Path, path: str) -> BeautifulSoup:
+    return BeautifulSoup((site / path / "index.html").read_text("utf-8"), "html.parser")
+
+
+def test_home_shows_the_whole(site: Path) -> None:
+    home = soup(site, ".")
+    leads_to = {str(link["href"]).partition("?")[0] for link in home.select(".tfb-heat a")}
+    assert leads_to == {f"{each.id}/" for each in BREAKAGES}
     outcomes = sum(len(cell.reading) for each in BREAKAGES for cell in each.programs)
     counts = home.select_one(".tfb-counts")
     assert counts is not None
     assert f"{outcomes:,} recorded outcomes" in " ".join(counts.get_text(" ").split())
+
+
+def test_the_index_lists_every_breakage(site: Path) -> None:
+    items = soup(site, "breakages").select(".tfb-index > li")
+    assert [str(item.a["href"]) for item in items if item.a] == [f"../{each.id}/" for each in BREAKAGES]
+    assert [str(item["data-on"]).split() for item in items] == [each.broken_pins for each in BREAKAGES]
+
+
+@each_breakage
+def test_each_release_has_one_answer(site: Path, breakage: Breakage) -> None:
+    answers = article(site, breakage).select(".tfb-verdict")
+    assert [pin for each in answers for pin in str(each["data-pins"]).split()] == list(breakage.order)
+    befores = [cell for cell in breakage.programs if cell.role == "before"]
+    for each in answers:
+        named = [int(str(link["href"]).removeprefix("#C")) for link in each.select("li a")]
+        for pin in str(each["data-pins"]).split():
+            broken = [cell for cell in befores if pin in breakage.broken(cell)]
+            assert ("Works" in each.get_text()) == (not broken)
+            for cell in (cell for cell in breakage.programs if cell.number in named):
+                assert breakage.solves(cell, pin)
+            if broken and not any(pin in breakage.unsolved(cell) for cell in broken):
+                assert named
+
+
+@pytest.mark.parametrize("number", range(1, len(load())), ids=lambda number: load()[number].name)
+def test_a_release_lists_what_breaks_on_arriving(site: Path, number: int) -> None:
+    left, to = load()[number - 1].name, load()[number].name
+    page = soup(site, f"releases/{to}")
+    arriving, lost = set(), set()
+    for each in BREAKAGES:
+        for cell in (cell for cell in each.programs if cell.role == "before" and to in each.broken(cell)):
+            if cell.ok(left) and left not in each.broken(cell):
+                arriving.add(each.id)
+            for fix in (*each.answers(cell, "fix"), *each.answers(cell, "trap")):
+                if each.solves(fix, left) and not each.solves(fix, to):
+                    lost.add(each.id)
+    shown = {str(link["href"]).removeprefix("../../").rstrip("/") for link in page.select(".tfb-plan li > a")}
+    assert shown == arriving | lost
+
+
+def test_the_planner_has_every_step(site: Path) -> None:
+    items = soup(site, "upgrade").select(".tfb-todo li[data-broken]")
+    oldest = load()[0].name  # what was gone before that is on nobody's way
+    assert {str(item["data-id"]) for item in items} == {
+        each.id for each in BREAKAGES if each.since not in (None, oldest)
+    }
+
+
+def test_json_fits_its_schema_and_the_recordings(site: Path) -> None:
+    told = json.loads((site / "breakages.json").read_text("utf-8"))
+    schema = json.loads((site / "schemas" / "breakages.schema.json").read_text("utf-8"))
+    jsonschema.validate(told, schema, jsonschema.Draft202012Validator)
+    assert [each["id"] for each in told["breakages"]] == [each.id for each in BREAKAGES]
+    for each, breakage in zip(told["breakages"], BREAKAGES, strict=True):
+        assert (site / each["url"] / "index.html").exists()
+        assert each["broken"] == breakage.broken_pins
+        assert [program["source"] for program in each["programs"]] == [cell.source for cell in breakage.programs]
+        for program in each["programs"]:
+            assert sorted(pin for pins in program["states"].values() for pin in pins) == sorted(breakage.order)
+
+
+def test_the_schema_refuses_what_is_wrong() -> None:
+    schema = json.loads((root() / "docs" / "schemas" / "breakages.schema.json").read_text("utf-8"))
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"version": 2, "pins": [], "breakages": []}, schema)
+
+
+@each_breakage
+def test_a_page_is_there_as_markdown(site: Path, breakage: Breakage) -> None:
+    markdown = (site / breakage.id / "index.html.md").read_text("utf-8")
+    assert markdown.startswith(f"# {breakage.title}\n")
+    for cell in breakage.programs:
+        assert cell.source.rstrip() in markdown
+    assert f"({breakage.id}/index.html.md)" in (site / "llms.txt").read_text("utf-8")
 
 
 def test_releases_say_exactly_what_ran(site: Path) -> None:

@@ -8,7 +8,7 @@ from bs4 import BeautifulSoup
 
 from tf_breakages.breakage import Breakage, Cell
 from tf_breakages.matrix import Outcome
-from tf_breakages.site import lists, page, strips
+from tf_breakages.site import corpus, lists, page, strips
 from tf_breakages.site.extract import ExtractError, code, extract, slug
 from tf_breakages.site.prepare import GUARD, prepared, put
 
@@ -236,12 +236,12 @@ def test_facts() -> None:
 
 
 def test_a_line_of_markdown_as_html_and_as_text() -> None:
-    assert lists.code("`a<b` — <i>") == "<code>a&lt;b</code> — &lt;i&gt;"
-    assert lists.plain("`a<b` — <i>") == "a<b — <i>"
+    assert corpus.code("`a<b` — <i>") == "<code>a&lt;b</code> — &lt;i&gt;"
+    assert corpus.plain("`a<b` — <i>") == "a<b — <i>"
 
 
 def test_places_are_filled_and_unknown_ones_refused() -> None:
-    corpus = lists.Corpus((), (breakage(text(""), BEFORE),))
-    assert lists.fill("x <!-- tfb:count-outcomes --> y", corpus, lambda each: each.id) == "x 5 y"
+    found = corpus.Corpus((), (breakage(text(""), BEFORE),))
+    assert lists.fill("x <!-- tfb:count-outcomes --> y", found, lambda each: each.id) == "x 5 y"
     with pytest.raises(KeyError, match="nope"):
-        lists.fill("<!-- tfb:nope -->", corpus, lambda each: each.id)
+        lists.fill("<!-- tfb:nope -->", found, lambda each: each.id)

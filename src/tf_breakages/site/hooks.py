@@ -20,9 +20,9 @@ from tf_breakages import breakage as breakages
 from tf_breakages.breakage import Breakage
 from tf_breakages.errors import MachineryError
 from tf_breakages.pins import load
-from tf_breakages.site import lists
+from tf_breakages.site import lists, machine
+from tf_breakages.site.corpus import Corpus, code, plain, topic_title, topics
 from tf_breakages.site.extract import extract, slug
-from tf_breakages.site.lists import Corpus
 from tf_breakages.site.page import page as rendered
 from tf_breakages.site.prepare import prepared, put
 
@@ -35,6 +35,18 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 ANCHOR = re.compile(r'<[a-z][^<>]*? id="([^"]+)"')
 INDENT = re.compile(r"\s*\n\s*")
+RELEASE = """---
+title: TensorFlow {0}
+description: What breaks on arriving at TensorFlow {0}, of all that was executed on it and on the release before it.
+hide: [navigation, toc]
+---
+# TensorFlow {0}
+
+<!-- tfb:release {0} -->
+"""
+"""The page of a release."""
+WHOLE = 1.1
+"""How much more a page on a whole module counts in search than those on its parts, whose texts name it just as often."""
 UNSEARCHED = re.compile(r"(<[a-z]+\b[^<>]*?) data-search-exclude(?=[ >])")
 
 
@@ -92,29 +104,38 @@ def read() -> list[Breakage]:
     return found
 
 
-def navigation(corpus: Corpus) -> list[dict[str, list[dict[str, str]]]]:
+def navigation(corpus: Corpus) -> list[dict[str, str] | dict[str, list[dict[str, str]]]]:
     return [
-        {
-            lists.topic_title(topic): [
-                {short(each): f"{each.id}.ipynb"} for each in corpus.breakages if each.topic == topic
-            ]
-        }
-        for topic in lists.topics(corpus.breakages)
+        {"All": "breakages.md"},
+        *(
+            {
+                topic_title(topic): [
+                    {short(each): f"{each.id}.ipynb"} for each in corpus.breakages if each.topic == topic
+                ]
+            }
+            for topic in topics(corpus.breakages)
+        ),
     ]
 
 
 def short(breakage: Breakage) -> str:
     """A page's name in navigation, escaped like all that Material gets of a notebook, because Material's templates do not."""
-    return escape(lists.plain(breakage.api or breakage.slug))
+    return escape(plain(breakage.api or breakage.slug))
 
 
 @event_priority(100)
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the notebooks as prepared copies, before mkdocs-jupyter looks for its files."""
+    """Add the notebooks as prepared copies, before mkdocs-jupyter looks for its files; and what is made of all of them."""
     for uri, breakage in build.by_uri.items():
         copy = build.cache / "prepared" / uri
         put(copy, prepared(breakage))
         files.append(File(uri, str(build.cache / "prepared"), config.site_dir, config.use_directory_urls))
+    for pin in build.corpus.pins:
+        files.append(File.generated(config, f"releases/{pin.name}.md", content=RELEASE.format(pin.name)))
+    told = machine.breakages(build.corpus, lambda each: f"{each.id}/")
+    files.append(File.generated(config, "breakages.json", content=told))
+    listed = machine.llms(build.corpus, lambda each: f"{each.id}/index.html.md")
+    files.append(File.generated(config, "llms.txt", content=listed))
     return files
 
 
@@ -141,9 +162,11 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     page.toc = TableOfContents([top])
     page.title = short(breakage)
     page.meta = {"title": escape(cells.title), "description": escape(cells.summary)}
+    if build.corpus.has_parts(breakage):
+        page.meta["search"] = {"boost": WHOLE}
     if page.edit_url and config.edit_uri:
         page.edit_url = page.edit_url.replace(config.edit_uri, config.edit_uri.replace("/docs/", "/notebooks/"), 1)
-    made = rendered(breakage, cells, urls, lambda other: lists.code(build.by_uri[f"{other}.ipynb"].title))
+    made = rendered(breakage, cells, urls, lambda other: code(build.by_uri[f"{other}.ipynb"].title))
     page.present_anchor_ids = set(ANCHOR.findall(made))
     page.links_to_anchors = links.anchors
     return made
@@ -202,6 +225,8 @@ def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
 
 
 def on_post_build(config: MkDocsConfig) -> None:
-    """Lay each recorded notebook beside its page, for whoever wants to run it."""
+    """Lay each recorded notebook beside its page, for whoever wants to run it, and the page as Markdown."""
     for breakage in build.corpus.breakages:
-        shutil.copyfile(breakage.path, Path(config.site_dir) / breakage.id / f"{breakage.slug}.ipynb")
+        folder = Path(config.site_dir) / breakage.id
+        shutil.copyfile(breakage.path, folder / f"{breakage.slug}.ipynb")
+        (folder / "index.html.md").write_text(machine.markdown(breakage), "utf-8")

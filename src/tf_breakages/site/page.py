@@ -10,9 +10,11 @@ from tf_breakages import matrix
 from tf_breakages.breakage import BEFORE_ALL, Breakage, Cell
 from tf_breakages.matrix import Outcome
 from tf_breakages.site import strips
+from tf_breakages.site.corpus import code
 from tf_breakages.site.extract import Extract
 from tf_breakages.site.strips import Strip
 from tf_breakages.site.templating import render
+from tf_breakages.site.verdict import section, verdicts
 
 ROLES = {"before": "Breaks", "fix": "Fix", "trap": "Trap", "converter": "Converter", None: "Program"}
 Group = Mapping[str, Any]
@@ -118,12 +120,23 @@ def page(breakage: Breakage, extract: Extract, urls: Mapping[str, str], title_of
         facts=facts(breakage),
         strip=strips.of_page(breakage, lambda pin: evidence(breakage, programs, pin)),
         messages=messages(breakage),
+        verdicts=verdicts(breakage),
+        no_fix=no_fix(breakage),
+        section=section,
+        code=code,
         cells=list(zip(breakage.cells, extract.cells, strict=True)),
         programs=programs,
         notes=notes.told(breakage.order),
         related=[(urls[other], title_of(other)) for other in breakage.related if other in urls],
         urls=urls,
     )
+
+
+def no_fix(breakage: Breakage) -> str:
+    """The program above the first text that says why there is no fix: where a verdict leads that has none to offer."""
+    notes = [cell for cell in breakage.cells if "no-fix" in cell.tags]
+    before = breakage.before(notes[0]) if notes else None
+    return f"C{before.number}" if before else breakage.slug
 
 
 def facts(breakage: Breakage) -> list[str]:
